@@ -35,6 +35,6 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
         "scale" => scale::run(&options),
         "instructions" => instructions::run(&options),
         "functions" => functions::run(&options),
-        other => Err(format!("no experiment is called `{other}`").into()),
+        other => Err(format!("unknown experiment `{other}`").into()),
     }
 }

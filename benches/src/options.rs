@@ -10,7 +10,7 @@ pub struct Options {
     pub quick: bool,
     /// The runs of each point of the contention experiment.
     pub trials: u32,
-    /// Where its random numbers start.
+    /// The seed of its random numbers.
     pub seed: u64,
     /// A part of a name: figures and subjects without it are left out.
     pub only: Option<String>,
@@ -22,7 +22,7 @@ pub struct Options {
     pub docs: bool,
     /// Set if the results become the baseline.
     pub bless: bool,
-    /// The one subject that this process calls, for the process that started it.
+    /// The only subject to call. A parent process sets it for each of its child processes.
     pub one: Option<String>,
     /// The number of calls.
     pub calls: u64,

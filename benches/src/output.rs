@@ -14,14 +14,14 @@ pub(crate) fn write(options: &Options, name: &str, contents: &str) -> io::Result
     }
 }
 
-/// Writes a chart, and to the book as well if it is for the record.
+/// Writes a chart, with a copy in the book if `--docs` is set.
 pub(crate) fn chart(options: &Options, name: &str, contents: &str) -> io::Result<()> {
     let name = format!("{name}.svg");
     write(options, &name, contents)?;
     if options.docs { put(&workspace().join("docs/src/img"), &name, contents) } else { Ok(()) }
 }
 
-/// Writes a table for a page of the book, if it is for the record.
+/// Writes a table for a page of the book if `--docs` is set; otherwise does nothing.
 pub(crate) fn table(options: &Options, name: &str, contents: &str) -> io::Result<()> {
     let folder = workspace().join("docs/src/tables");
     if options.docs { put(&folder, &format!("{name}.md"), contents) } else { Ok(()) }

@@ -1,6 +1,6 @@
 //! Statistics of varying numbers: means with their error, medians with their spread.
 
-/// The mean of a sample, and how far to trust it.
+/// The mean of a sample, with its standard deviation and standard error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mean {
     pub(crate) mean: f64,
@@ -19,14 +19,14 @@ impl Mean {
     }
 }
 
-/// The middle of a sample, and the tenths that lie outside of the other two.
+/// The median of a sample, with its 10th and 90th percentiles.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread {
-    /// A tenth is below.
+    /// The 10th percentile.
     pub low: f64,
-    /// The middle.
+    /// The median.
     pub median: f64,
-    /// A tenth is above.
+    /// The 90th percentile.
     pub high: f64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn interval(values: &[f64]) -> [f64; 2] {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
-    // √n to the next whole number, for 1.96 × √n / 2: wider by a fiftieth at least.
+    // More than √n, and so at least 2 % more than 1.96 × √n / 2: never too narrow.
     let off = sorted.len().isqrt() + 1;
     let low = (last / 2).saturating_sub(off);
     [sorted[low], sorted[last - low]]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-/// A number that is to be small enough.
+/// An upper bound for a measured number, with the result of this run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Target {
@@ -86,7 +86,7 @@ impl Target {
     }
 }
 
-/// To read.
+/// Returns the targets as a table for the terminal.
 pub(crate) fn table(targets: &[Target]) -> String {
     let mut out = String::from("\ntargets\n");
     for target in targets {
@@ -97,7 +97,7 @@ pub(crate) fn table(targets: &[Target]) -> String {
     out
 }
 
-/// For the book.
+/// Returns the targets as a Markdown table for the book.
 pub(crate) fn document(targets: &[Target]) -> String {
     let mut out = String::from("| figure | target | measured | |\n|---|---|---|---|\n");
     for target in targets {
@@ -108,7 +108,7 @@ pub(crate) fn document(targets: &[Target]) -> String {
     out
 }
 
-/// To keep.
+/// Returns the targets as JSON for the report.
 pub(crate) fn json(targets: &[Target]) -> Vec<Value> {
     let json = |target: &Target| {
         json!({
@@ -123,7 +123,7 @@ pub(crate) fn json(targets: &[Target]) -> Vec<Value> {
     targets.iter().map(json).collect()
 }
 
-/// `?` if it was not measured.
+/// Returns `value` with this number of decimals; `?` for `None`.
 pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or("?".to_owned(), |value| format!("{value:.decimals$}"))
 }

@@ -1,4 +1,4 @@
-//! Types of other crates in the public API: which there are, and where they may be.
+//! Types of other crates in the public API, and the modules that may name them.
 
 use crate::listing::Listing;
 use crate::packages::{Modules, Package};

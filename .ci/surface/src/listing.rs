@@ -16,7 +16,7 @@ pub struct Listing {
     pub structs: usize,
     /// The paths of items that have another path already.
     pub second_paths: Vec<String>,
-    /// Foreign crates whose types occur, with the top-level modules in which they do.
+    /// Foreign crates with types in the listing, each with the top-level modules that name them.
     pub foreign: BTreeMap<String, BTreeSet<String>>,
     /// Derived traits of the last type.
     derived: BTreeSet<String>,
@@ -117,13 +117,13 @@ impl Listing {
     }
 }
 
-/// How an item is set in the text.
+/// The layout of an item in the text.
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
     /// After an empty line: modules and types.
     Headed,
     Plain,
-    /// Indented, below what it belongs to.
+    /// Indented, below the type or trait of the member.
     Member,
 }
 
@@ -210,7 +210,7 @@ fn paths(text: &str) -> Vec<(usize, usize)> {
             }
             end += 2;
         }
-        // What follows `>::` is an associated item.
+        // A path after `>::` is an associated item.
         if text[begin..end].contains("::") && !text[..begin].ends_with("::") {
             found.push((begin, end));
         }
@@ -221,7 +221,7 @@ fn paths(text: &str) -> Vec<(usize, usize)> {
 
 const STD: [&str; 3] = ["core", "alloc", "std"];
 
-/// Returns the crates other than std whose paths stand in `text`.
+/// Returns the crates other than std that the paths in `text` begin with.
 fn crates(text: &str) -> impl Iterator<Item = &str> {
     paths(text).into_iter().filter_map(|(begin, end)| {
         let root = text[begin..end].split("::").next()?;
@@ -261,7 +261,7 @@ fn shorten(text: &str, own: &str) -> String {
         let words: Vec<&str> = text[begin..end].split("::").collect();
         match words.as_slice() {
             [root, module, .., last] if STD.contains(root) => {
-                // `fmt::Result` and `io::Error` are others than `Result` and `Error`.
+                // `fmt::Result` and `io::Error` are not `Result` and `Error`.
                 if ["Result", "Error"].contains(last) && *module != "result" {
                     short.push_str(module);
                     short.push_str("::");

@@ -1,4 +1,4 @@
-//! The published crates, and what their public API may hold.
+//! The published crates, and the limits of their public API.
 
 /// A published crate and the limits of its public API.
 pub struct Package {
@@ -7,8 +7,7 @@ pub struct Package {
     pub most_structs: usize,
     /// The most items that can be named by a second path.
     pub most_second_paths: usize,
-    /// The foreign crates whose types may stand in the public API, each with the modules that may
-    /// name them.
+    /// The foreign crates that the public API may name, each with the modules that may name it.
     pub foreign: &'static [(&'static str, Modules)],
 }
 

@@ -23,7 +23,7 @@ impl Answer {
     }
 }
 
-/// The subjects around a service that is ready, and those around one that yields.
+/// Returns the subjects around a service that is ready, then those around a service that yields.
 pub(super) fn both<F>(mut subjects: F) -> Result<Vec<Subject>, BoxError>
 where
     F: FnMut(Answer) -> Result<Vec<Subject>, BoxError>,

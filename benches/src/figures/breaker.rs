@@ -1,4 +1,4 @@
-//! A circuit that is closed, and one that is open.
+//! Calls through a closed circuit, and through an open circuit.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A permit, taken and given back.
+//! Acquiring and releasing a permit.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use tower::BoxError;
 use super::answer::Answer;
 use crate::cost::{Call, Role, Subject};
 
-/// A word that shares its cache line, and the one that is fetched with it, with nothing.
+/// A counter alone on its cache line and on the adjacent line, which is prefetched with it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Line(AtomicU64);
@@ -25,19 +25,19 @@ impl Lines {
         black_box(clock::now());
     }
 
-    /// A read-modify-write.
+    /// Executes one read-modify-write.
     pub(super) fn add(&self, line: usize) {
         self.0[line].0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Up and down again: two of them.
+    /// Increments and decrements a gauge: two read-modify-writes.
     pub(super) fn gauge(&self, line: usize) {
         self.add(line);
         black_box(&self.0[line]);
         self.0[line].0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// A read, and a compare-and-swap until it is the one that counts.
+    /// Reads a word, then repeats a compare-and-swap until it succeeds.
     pub(super) fn swap(&self, line: usize) {
         let line = &self.0[line].0;
         let mut seen = line.load(Ordering::Relaxed);
@@ -89,14 +89,14 @@ pub(super) fn each(
     })
 }
 
-/// The work, then the service.
+/// A call that executes the work of a floor, then calls the service.
 struct Floored<F> {
     work: F,
     lines: Lines,
     inner: Answer,
 }
 
-/// Made for each thread, which is why it has lines of its own.
+/// Clones have new lines: each thread calls a clone of its own, and shares no cache line.
 impl<F: Copy> Clone for Floored<F> {
     fn clone(&self) -> Self {
         Floored { lines: Lines::default(), ..*self }

@@ -10,11 +10,11 @@ use resilience_core::keyed::Key;
 /// The number of keys.
 pub(crate) const KEYS: usize = 1_000;
 
-/// Keys that are there, and are asked for one after the other.
+/// Keys of a map, and the order in which a subject accesses them.
 pub(crate) trait Asked: Clone + Send + 'static {
     type Key: Key;
 
-    /// All that are there.
+    /// Returns all keys.
     fn all(&self) -> impl ExactSizeIterator<Item = Self::Key>;
 
     /// Passes the next key to `ask`.
@@ -22,17 +22,17 @@ pub(crate) trait Asked: Clone + Send + 'static {
 }
 
 thread_local! {
-    /// Each thread walks its own way.
+    /// The state of the generator of each thread.
     static AT: Cell<u64> = Cell::new(seed());
 }
 
-/// Another for each thread, and the same in each run.
+/// Returns a seed that differs between threads and repeats in each run.
 fn seed() -> u64 {
     static THREADS: AtomicU64 = AtomicU64::new(1);
     THREADS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
-/// Some number: a xorshift away from the one before.
+/// Returns a random number of a xorshift generator (shifts 13, 7, 17).
 pub(crate) fn random() -> u64 {
     AT.with(|at| {
         let mut x = at.get();
@@ -51,7 +51,7 @@ impl Keys {
         Keys((0..KEYS).map(|key| format!("upstream-{key:07}").into()).collect())
     }
 
-    /// Some key.
+    /// Returns a random key.
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is less than KEYS")]
     pub(crate) fn next(&self) -> &Arc<str> {
         &self.0[(random() % KEYS as u64) as usize]

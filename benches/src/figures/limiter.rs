@@ -1,4 +1,4 @@
-//! A token, taken: of one limit, and of one limit among a thousand keys.
+//! Taking a token from a single limiter, and from the limiter of one of a thousand keys.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn least(lines: &Lines) {
 
 pub(super) fn check() -> Result<Figure, BoxError> {
     let (limiter, timed) = (tokens()?, tokens()?);
-    // After they were made: an instant before their origin is a case apart.
+    // Read after both limiters are created: an instant before their origin is a special case.
     let now = clock::now();
     let mut subjects = floor(least);
     subjects.extend(governor::direct().map(|subject| subject.lacks(GOVERNOR_LACKS)));
@@ -42,7 +42,8 @@ pub(super) fn check() -> Result<Figure, BoxError> {
     Ok(Figure::new(names::CHECK, FLOOR, subjects))
 }
 
-/// tower's own is not `Clone`; it stands in a stack of tower's, and has no row by itself.
+/// Returns the cost of a call through the layers. tower's `RateLimit` is not `Clone`, and so has a
+/// row in the figure of the standard stack only.
 pub(super) fn layer() -> Result<Figure, BoxError> {
     let mut subjects = floor_of_service(least);
     subjects.extend(both(|inner| {

@@ -1,4 +1,4 @@
-//! The shared state of one of a thousand keys.
+//! Looking up the shared state of one of a thousand keys.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use super::peers::maps;
 use super::{Figure, names};
 use crate::cost::{Role, Subject};
 
-/// Something small that calls share.
+/// A small state that calls share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State(pub(crate) Arc<u64>);
 
@@ -32,7 +32,7 @@ pub(super) fn figure() -> Figure {
     )
 }
 
-/// Looks every key up once: a lookup is of what is there.
+/// Looks every key up once, so that each measured lookup finds its entry.
 pub(super) fn fill<A: Asked, T: Entry>(store: &Keyed<A::Key, T>, way: &A) {
     let now = clock::now();
     way.all().for_each(|key| store.with(&key, now, |_| ()));
@@ -49,7 +49,7 @@ fn floor() -> Subject {
     })
 }
 
-/// Each way to ask one store, looking and cloning.
+/// Returns two subjects for each of `ways`: a read in place, and a clone of the state.
 pub(crate) fn ours<A: Asked>(ways: &[A], limits: KeyedLimits) -> Vec<Subject> {
     let store: Keyed<A::Key, State> = Keyed::new(limits, |_| State::default());
     ways.iter().take(1).for_each(|way| fill(&store, way));

@@ -32,11 +32,11 @@ use crate::cost::{Role, Subject};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Figure {
-    /// Unique, and in the names of files.
+    /// A unique name, also used in names of files.
     pub name: &'static str,
     /// The operations that the floor consists of.
     pub floor: &'static str,
-    /// The floor among them.
+    /// All rows, including the floor.
     pub subjects: Vec<Subject>,
 }
 
@@ -51,10 +51,10 @@ impl Figure {
     }
 }
 
-/// Everything there is, in the order of the report.
+/// Returns all figures, in the order of the report.
 ///
 /// # Errors
-/// If a configuration is refused.
+/// If a configuration is invalid.
 pub fn all() -> Result<Vec<Figure>, BoxError> {
     Ok(vec![
         stack::figure()?,

@@ -1,4 +1,4 @@
-//! The least loaded of a few handles that all may use.
+//! Picking the least loaded of a few shared handles.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,13 +13,15 @@ use crate::cost::{Role, Subject};
 
 const HANDLES: u64 = 8;
 
-/// A count up when it is picked, and down when it is returned.
+/// Increments a count at the pick, and decrements it at the return.
 fn least(lines: &Lines) {
     lines.gauge(0);
 }
 
+/// Returns the cost of a pick and its return.
+///
 /// # Errors
-/// If a configuration is refused.
+/// If a configuration is invalid.
 pub(super) fn figure() -> Result<Figure, BoxError> {
     let mut subjects = floor(least);
     subjects.push(each(Role::Scale, names::ADD, |lines| lines.add(0)));
@@ -44,7 +46,7 @@ pub(super) fn figure() -> Result<Figure, BoxError> {
         move || {
             let handles = handles.clone();
             let busy = handles.clone();
-            // Each of them has a call under way, for ever.
+            // Leaked guards: each handle has a call in flight until the process ends.
             (0..HANDLES).for_each(|_| std::mem::forget(busy.pick()));
             move || drop(black_box(handles.pick()))
         },

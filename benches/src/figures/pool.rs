@@ -1,4 +1,4 @@
-//! An object, taken and given back, when one is idle and works.
+//! Checking a working idle object out of a pool, and returning it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::cost::{Call, Role, Subject};
 
 const SIZE: u32 = 16;
 
-/// Makes numbers, and is content with them.
+/// A manager that creates numbers and always recycles them.
 #[derive(Debug, Clone, Copy)]
 struct Numbers;
 
@@ -48,7 +48,7 @@ impl bb8::ManageConnection for Numbers {
     }
 }
 
-/// A way to use an object once.
+/// A call that uses a pooled object once.
 #[derive(Clone)]
 struct Use<F>(F);
 
@@ -62,15 +62,17 @@ where
     }
 }
 
-/// A place taken and left, and the time of both, since objects have an age.
+/// Increments and decrements a gauge, and reads the clock twice, since objects have an age.
 fn least(lines: &Lines) {
     lines.clock();
     lines.gauge(0);
     lines.clock();
 }
 
+/// Returns the cost of a checkout and its return.
+///
 /// # Errors
-/// If a configuration is refused.
+/// If a configuration is invalid.
 pub(super) fn figure() -> Result<Figure, BoxError> {
     let mut subjects = floor(least);
     let theirs = managed::Pool::<Numbers>::builder(Numbers).max_size(SIZE as usize).build()?;

@@ -1,4 +1,4 @@
-//! The primitives by themselves: what floors are made of.
+//! The primitive operations of the floors, each alone.
 
 use super::floor::{Lines, each};
 use super::{Figure, names};

@@ -72,7 +72,7 @@ fn around(inner: Answer) -> Result<Vec<Subject>, BoxError> {
 /// The time limit of an attempt; the other values are those of the peers.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The standard stack, from a builder that may have a listener.
+/// Wraps `inner` in the standard stack. The `builder` may already have a listener.
 pub(crate) fn standard<S>(
     builder: StackBuilder,
     inner: S,

@@ -8,8 +8,8 @@ use std::fmt;
 pub(super) struct Profile(BTreeMap<String, BTreeSet<String>>);
 
 impl Profile {
-    /// Reads the functions of the files below `folder`. Instances of one generic
-    /// function count once, and a closure is part of the function that it stands in.
+    /// Reads the functions of the files below `folder`. Instances of one generic function count
+    /// once, and a closure counts as a part of the function that contains it.
     pub(super) fn parse(text: &str, folder: &str) -> Profile {
         let mut profile = Profile::default();
         let mut file = None;

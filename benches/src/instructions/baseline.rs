@@ -19,7 +19,7 @@ impl Baseline {
         Baseline { compiler, counts: BTreeMap::new() }
     }
 
-    /// Empty if there is none yet.
+    /// Reads the committed baseline. Returns an empty baseline if the file does not exist.
     pub(super) fn read() -> Result<Baseline, BoxError> {
         match std::fs::read_to_string(path()) {
             Ok(text) => Baseline::parse(&text),
@@ -59,7 +59,7 @@ impl Baseline {
     }
 }
 
-/// The compiler, which decides how many there are.
+/// Returns the version of the compiler, on which the counts depend.
 pub(super) fn compiler() -> Result<String, BoxError> {
     let version =
         Command::new(option_env!("RUSTC").unwrap_or("rustc")).arg("--version").output()?;

@@ -32,10 +32,10 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     if let Some(name) = &options.one {
         let mut batch = subjects(&figures)
             .find(|(found, _)| found == name)
-            .ok_or_else(|| format!("no subject is called `{name}`"))?
+            .ok_or_else(|| format!("unknown subject `{name}`"))?
             .1
             .handle()?;
-        // What is made once is there by then.
+        // The first calls create the lazily created state, which is not counted.
         batch(100)?;
         return counted_calls(&mut batch, options.calls).map(|()| true);
     }
@@ -77,7 +77,7 @@ fn counted_calls(batch: &mut Batch, calls: u64) -> Result<(), BoxError> {
     batch(calls)
 }
 
-/// Ours, on a service that is ready at once.
+/// Returns our subjects on a service that is ready at once, each with its unique name.
 fn subjects(figures: &[Figure]) -> impl Iterator<Item = (String, &Subject)> {
     let ours = |subject: &&Subject| subject.role == Role::Ours && subject.inner == Inner::Ready;
     figures.iter().flat_map(move |figure| {
@@ -86,7 +86,7 @@ fn subjects(figures: &[Figure]) -> impl Iterator<Item = (String, &Subject)> {
     })
 }
 
-/// Instructions of one call.
+/// Returns the instructions of one call.
 #[expect(clippy::cast_precision_loss, reason = "counts are far smaller than 2^53")]
 fn count(name: &str) -> Result<f64, BoxError> {
     let (few, many) = (collected(name, CALLS.0)?, collected(name, CALLS.1)?);

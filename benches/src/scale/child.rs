@@ -25,6 +25,6 @@ pub(super) fn answer(name: &str, keys: u64) -> Result<Value, BoxError> {
     match what {
         memory::CHILD => memory::child(of, keys).map(Value::from),
         hostile::CHILD => hostile::child(of, keys),
-        _ => Err(format!("nothing is called `{name}`").into()),
+        _ => Err(format!("unknown child process `{name}`").into()),
     }
 }

@@ -65,7 +65,7 @@ fn moka(name: &'static str, keys: u64, policy: EvictionPolicy) -> Subject {
     .lacks("pins, a bound on bytes with its own structures; lets go a while later, in batches")
 }
 
-/// Calls for keys that never come twice, once there have been twice as many as fit.
+/// Fills a store with twice the keys that fit. The subject then calls with a new key each time.
 fn full(
     role: Role,
     name: &'static str,

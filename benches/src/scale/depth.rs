@@ -1,4 +1,4 @@
-//! Layers on layers: what a call costs, and how large its future is, by how many there are.
+//! Cost of a call and size of its future, by the number of nested layers.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// they are.
 const HANDLES: f64 = 8.0 * 45.0;
 
-/// A kind of service that stands around its own kind.
+/// A kind of layer that is nested in itself: its role, name and missing features.
 #[derive(Clone, Copy)]
 struct Kind(Role, &'static str, &'static str);
 
@@ -60,7 +60,7 @@ impl Nests {
     }
 }
 
-/// Each depth is another type, so that this cannot be a loop.
+/// Adds a kind of layer at depths 1 to 10. Each depth is another type, which rules out a loop.
 macro_rules! nest {
     ($nests:ident, $kind:expr, $inner:ident => $around:expr) => {
         nest!($nests, $kind, $inner => $around, 1 2 3 4 5 6 7 8 9 10)

@@ -1,11 +1,11 @@
-//! A question, the lines that answer it, and what is aimed at.
+//! Figures: measured lines over a growing size, with targets.
 
 use crate::target::Target;
 
 /// A measured quantity at growing sizes.
 #[derive(Debug)]
 pub(super) struct Figure {
-    /// Unique, and in the names of files.
+    /// A unique name, also used in names of files.
     pub(super) name: &'static str,
     /// The name of the size.
     pub(super) across: &'static str,
@@ -20,7 +20,7 @@ pub(super) struct Line {
     pub(super) name: String,
     /// A feature of the figure that this subject lacks; empty if none.
     pub(super) lacks: &'static str,
-    /// Sizes, and what there was at each.
+    /// Sizes, each with its measured value.
     pub(super) points: Vec<(u64, f64)>,
 }
 
@@ -52,12 +52,12 @@ impl Figure {
         Some(points.last()?.1 / points.first()?.1)
     }
 
-    /// The largest of everything.
+    /// Returns the largest value of all lines.
     pub(super) fn most(&self) -> Option<f64> {
         self.lines.iter().flat_map(|line| &line.points).map(|point| point.1).reduce(f64::max)
     }
 
-    /// The sizes that any line has, in order.
+    /// Returns the sizes of all lines, in ascending order and without duplicates.
     pub(super) fn sizes(&self) -> Vec<u64> {
         let points = self.lines.iter().flat_map(|line| &line.points);
         let mut sizes: Vec<u64> = points.map(|point| point.0).collect();

@@ -1,4 +1,4 @@
-//! A bounded store, and what its process has in memory.
+//! A bounded store, and the resident memory of its process.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub(super) struct Flood<T> {
     pub(super) now: Instant,
     bound: usize,
     before: u64,
-    /// The most keys that one call has asked whether they are pinned.
+    /// The most checks for a pin in one call.
     asked: u64,
     points: Vec<(u64, f64)>,
 }
@@ -40,7 +40,7 @@ impl<T: Entry> Flood<T> {
         answer
     }
 
-    /// At each tenfold, and between them.
+    /// Records the memory if `keys` is 1, 2 or 5 times a power of ten, from 1,000 on.
     pub(super) fn look(&mut self, keys: u64) {
         let tenfold = 10_u64.pow(keys.ilog10());
         if keys >= 1_000 && [1, 2, 5].iter().any(|times| keys == times * tenfold) {

@@ -29,7 +29,7 @@ const HOT: u64 = 1_000;
 const EACH: u64 = 10;
 const OPEN: u64 = 500;
 const SPENT: u64 = 500;
-/// 8 keys of a shard in each of 4 shards, and 8 that may be idle.
+/// The most checks for a pin in one call: 8 keys in each of 4 shards, and 8 in the idle sweep.
 const LOOKED_AT: f64 = 40.0;
 
 fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
@@ -67,19 +67,19 @@ fn of(kept: &str, keys: u64, figure: &mut Figure) -> Result<Value, BoxError> {
     Ok(found)
 }
 
-/// In a process of its own.
+/// Runs the flood of one kind of entry, in the child process.
 pub(super) fn child(kept: &str, keys: u64) -> Result<Value, BoxError> {
     match kept {
         "limiters" => limiters(keys, BOUND),
         "hourly limiters" => hourly(keys, BOUND),
         "breakers" => breakers(keys, BOUND),
-        _ => Err(format!("nothing is called `{kept}`").into()),
+        _ => Err(format!("unknown kind of entry `{kept}`").into()),
     }
 }
 
 /// Compares each decision about a hot key with that of a limiter that is never evicted.
 fn limiters(keys: u64, bound: usize) -> Result<Value, BoxError> {
-    // Half of a hot key's calls pass, if it is not forgotten; no token comes back while this runs.
+    // Half of a hot key's calls pass if it is not evicted; no token is refilled during a run.
     let passes = u32::try_from(keys / EACH / HOT / 2)?.max(1);
     Ok(flooded(keys, bound, Quota::per(passes, Duration::from_secs(86_400))?)?.0)
 }
@@ -125,7 +125,7 @@ fn flooded(keys: u64, bound: usize, quota: Quota) -> Result<(Value, Flood<RateLi
     Ok((found, flood))
 }
 
-/// Circuits that opened before the flood came, each key of which makes one good call.
+/// Opens circuits, then floods the store with new keys that make one successful call each.
 fn breakers(keys: u64, bound: usize) -> Result<Value, BoxError> {
     let day = Duration::from_secs(86_400);
     let breaker = CircuitBreaker::builder().break_for(day).build()?;

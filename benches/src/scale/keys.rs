@@ -1,4 +1,4 @@
-//! A lookup, by how many keys there are.
+//! Cost of a lookup, by the number of keys.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ const HOT: &str = "lookup of a hot key";
 const RANDOM: &str = "lookup of a random key";
 /// An upper bound for the bytes of a key in all maps, with a table that is being doubled.
 const BYTES_A_KEY: u64 = 1_000;
-/// More take it minutes to be filled.
+/// The most keys in moka: inserting more takes minutes.
 const MOST_IN_MOKA: u64 = 1_000_000;
 const MOKA: &str = "moka, get";
 const DASHMAP: &str = "dashmap, get + clone";
 
-/// Keys that are numbers, from nought.
+/// Keys that are numbers, from zero.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbers {
     pub(super) count: usize,
@@ -76,7 +76,7 @@ pub(super) fn room(keys: usize) -> Result<KeyedLimits, InvalidConfig> {
     KeyedLimits::new(keys, usize::MAX, Duration::from_secs(600))
 }
 
-/// Every map once, asked for the hot key, and asked for any.
+/// Measures every map, first with the hot key, then with random keys.
 fn sweeps(size: u64, effort: Effort) -> Result<[Sweep; 2], BoxError> {
     let count = usize::try_from(size)?;
     let ways = [true, false].map(|hot| Numbers { count, hot });
@@ -87,7 +87,7 @@ fn sweeps(size: u64, effort: Effort) -> Result<[Sweep; 2], BoxError> {
     subjects.extend(lookup::ours(&ways, room(count.max(100_000))?));
     subjects.retain(|subject| subject.name != names::OUR_GET);
     let points = subjects.into_iter().map(|subject| At::new(size, subject));
-    // One way after the other, map by map.
+    // Subjects alternate between the hot key and random keys, map by map.
     let (hot, any): (Vec<_>, Vec<_>) = points.enumerate().partition(|(index, _)| index % 2 == 0);
     let measure = |points: Vec<(usize, At)>| {
         Sweep::measure(points.into_iter().map(|(_, at)| at).collect(), effort)

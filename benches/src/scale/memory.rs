@@ -1,4 +1,4 @@
-//! Resident bytes of a key that was asked for once and is idle, by how many there are.
+//! Resident bytes of an idle key that was accessed once, by the number of keys.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ const KEPT: [(&str, &str); 4] = [
     ("retry budget", "bytes of a retry budget, for the largest key"),
 ];
 
-/// Keys of eight bytes, and eight bytes behind an `Arc`: in ours and in maps that promise less.
+/// The prefix of lines for 8-byte keys with 8 bytes behind an `Arc`, in ours and in other maps.
 const SMALL: &str = "a small state in ";
 const MAPS: [(&str, &str); 6] = [
     ("ours", ""),
@@ -54,7 +54,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     let draw = |figure: &mut Figure, line: &str, lacks| -> Result<(), BoxError> {
         for size in tenfolds(10_000, most) {
             let bytes = child::ask(&format!("{CHILD} {line}"), size)?;
-            figure.add(line, lacks, size, bytes.as_f64().ok_or("no number of bytes")?);
+            figure.add(line, lacks, size, bytes.as_f64().ok_or("output is no number")?);
         }
         Ok(())
     };
@@ -83,11 +83,11 @@ pub(super) fn child(of: &str, keys: u64) -> Result<f64, BoxError> {
         Some(("u64", kept)) => kept_for(kept, keys, |number| number),
         Some(("String", kept)) => kept_for(kept, keys, text),
         Some(("Arc<str>", kept)) => kept_for(kept, keys, |number| Arc::from(text(number))),
-        _ => Err(format!("nothing is called `{of}`").into()),
+        _ => Err(format!("unknown kind of key in `{of}`").into()),
     }
 }
 
-/// Sixteen bytes.
+/// Returns a key of sixteen bytes.
 fn text(number: u64) -> String {
     format!("upstream-{number:07}")
 }
@@ -116,7 +116,7 @@ fn kept_for<K: Key>(kept: &str, keys: u64, key: fn(u64) -> K) -> Result<f64, Box
             };
             bytes(keys, key, move || budget.fresh(), start)
         }
-        _ => Err(format!("nothing is called `{kept}`").into()),
+        _ => Err(format!("unknown kind of entry `{kept}`").into()),
     }
 }
 
@@ -132,7 +132,7 @@ fn in_map(map: &str, keys: u64) -> Result<f64, BoxError> {
         "papaya" => maps::papaya(&way),
         "Mutex<HashMap>" => maps::mutex(&way),
         "moka" => maps::moka(&way),
-        _ => return Err(format!("nothing is called `{map}`").into()),
+        _ => return Err(format!("unknown map `{map}`").into()),
     };
     let after = resident::now().ok_or(NO_PROC)?;
     drop(kept);
@@ -151,7 +151,7 @@ fn bytes<K: Key, T: Entry>(
     let store = Keyed::new(room(usize::try_from(keys)?)?, move |_: &K| make());
     let now = clock::now();
     if !(0..keys).all(|number| store.with(&key(number), now, &call)) || store.len() as u64 != keys {
-        return Err("a call was refused, or a key let go of".into());
+        return Err("a call was rejected, or a key evicted".into());
     }
     let after = resident::now().ok_or(NO_PROC)?;
     Ok(ratio(after.saturating_sub(before), keys))

@@ -30,7 +30,7 @@ struct Group {
     measure: fn(quick: bool) -> Result<Vec<Figure>, BoxError>,
 }
 
-/// All of them, in the order of the report.
+/// All groups, in the order of the report.
 const GROUPS: [Group; 7] = [
     windows::GROUP,
     keys::GROUP,
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     Ok(failed.is_empty())
 }
 
-/// The groups that have a figure with the wanted word in its name.
+/// Measures the figures with `only` in their names. Groups without such a figure do not run.
 fn measure(options: &Options) -> Result<Vec<Figure>, BoxError> {
     let only = options.only.as_deref().unwrap_or_default();
     let wanted = |group: &&Group| group.names.iter().any(|name| name.contains(only));
@@ -81,12 +81,12 @@ fn measure(options: &Options) -> Result<Vec<Figure>, BoxError> {
     }
     figures.retain(|figure| figure.name.contains(only));
     if figures.is_empty() {
-        return Err(format!("nothing is called `{only}`, or it was skipped").into());
+        return Err(format!("no figure has `{only}` in its name, or it was skipped").into());
     }
     Ok(figures)
 }
 
-/// 10, 100, and so on, up to the last.
+/// Returns `first` and each tenfold of it, up to and including `last`.
 fn tenfolds(first: u64, last: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(first), |size| size.checked_mul(10))
         .take_while(move |size| *size <= last)

@@ -1,4 +1,4 @@
-//! The figures to read, and to keep: `scale.json`.
+//! Reports of the figures: a table, charts, and `scale.json`.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::figure::Figure;
 use crate::svg::{self, Line, Panel};
 use crate::target::{self, Target, number};
 
-/// A row for each line of each figure, a column for each size.
+/// Returns a table for each figure: a row for each line, a column for each size.
 pub(super) fn table(figures: &[Figure]) -> String {
     let mut out = String::new();
     for figure in figures {
@@ -70,7 +70,7 @@ pub(super) fn chart(figure: &Figure) -> String {
 mod tests {
     use super::*;
 
-    /// Others read it: fields are not renamed by the way.
+    /// The names of the fields are stable, since other programs read the report.
     #[test]
     fn the_shape_of_a_report() {
         let mut figure = Figure::new("churn", "keys", "ns a call");

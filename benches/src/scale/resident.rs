@@ -2,12 +2,12 @@
 
 use std::fs;
 
-/// In memory now.
+/// Returns the resident bytes now.
 pub(super) fn now() -> Option<u64> {
     field("/proc/self/status", "VmRSS:")
 }
 
-/// The most there ever was.
+/// Returns the peak of the resident bytes.
 pub(super) fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
@@ -17,7 +17,7 @@ pub(super) fn available() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
 }
 
-/// A line such as `VmRSS:     1024 kB`.
+/// Returns the bytes of a line such as `VmRSS:     1024 kB`.
 fn field(file: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -18,22 +18,24 @@ pub(super) struct Sweep {
 }
 
 impl At {
-    /// Two threads are what `compare` is about.
+    /// Creates a point on one thread only; `compare` measures two threads.
     pub(super) fn new(size: u64, subject: Subject) -> At {
         At { size, subject: subject.alone() }
     }
 }
 
 impl Sweep {
+    /// Measures all points in the same rounds.
+    ///
     /// # Errors
-    /// Those of the calls.
+    /// If a call fails.
     pub(super) fn measure(points: Vec<At>, effort: Effort) -> Result<Sweep, BoxError> {
         let subjects: Vec<&Subject> = points.iter().map(|at| &at.subject).collect();
         let measured = cost::all(&subjects, effort)?;
         Ok(Sweep { points, measured })
     }
 
-    /// Adds a point for each.
+    /// Adds the median of each measured subject to `figure`.
     pub(super) fn draw(&self, figure: &mut Figure) {
         for (at, measured) in self.points.iter().zip(&self.measured) {
             if let Some(ns) = measured.ns {

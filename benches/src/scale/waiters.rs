@@ -41,7 +41,7 @@ pub struct Admissions {
 
 type Round = fn(&Runtime, u32) -> Result<Admissions, BoxError>;
 
-/// Each of them, and the most waiters that it is worth waiting for.
+/// The name, missing features, most waiters and function of each line.
 const LINES: [(&str, &str, u64, Round); 4] = [
     (BULKHEAD, "", u64::MAX, bulkhead),
     (LIMITER, "", u64::MAX, limiter),
@@ -121,18 +121,19 @@ pub fn bulkhead(runtime: &Runtime, waiters: u32) -> Result<Admissions, BoxError>
     runtime.block_on(admit(waiters, || bulkhead.acquire_owned(1), || drop(held)))
 }
 
-/// A token every ten microseconds. Timers ring every millisecond, so that many are due at once.
+/// Admits a waiter every ten microseconds. Timers fire every millisecond, with about 100 waiters
+/// due at once.
 ///
 /// # Errors
-/// If one of them is refused.
+/// If a waiter is rejected.
 pub fn limiter(runtime: &Runtime, waiters: u32) -> Result<Admissions, BoxError> {
     tokens(runtime, waiters, Quota::per_second(100_000)?.with_burst(1_000)?)
 }
 
-/// A token every millisecond, and a timer for each.
+/// Admits a waiter every millisecond, each with a timer of its own.
 ///
 /// # Errors
-/// If one of them is refused.
+/// If a waiter is rejected.
 pub fn slow_limiter(runtime: &Runtime, waiters: u32) -> Result<Admissions, BoxError> {
     tokens(runtime, waiters, Quota::per_second(1_000)?.with_burst(1)?)
 }
@@ -172,7 +173,7 @@ where
             })
         })
         .collect();
-    // All wait, or have been.
+    // Each waiter is polled once before `open`: it is queued or already admitted.
     while polls.load(Ordering::Relaxed) < waiters.into() {
         tokio::task::yield_now().await;
     }
@@ -184,7 +185,7 @@ where
     Ok(Admissions::of(&order, polls.load(Ordering::Relaxed)))
 }
 
-/// Counts its polls.
+/// Counts the polls of `future` in `polls`.
 async fn counted<F: Future>(future: F, polls: &AtomicU64) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {

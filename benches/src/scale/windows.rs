@@ -1,4 +1,4 @@
-//! A breaker's admission and success, by how many calls there are in its window.
+//! Cost of an admission and a success, by the number of calls in the window of the breaker.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const ENGINE_COUNT: &str = "our engine, count window";
 const ENGINE_TIME: &str = "our engine, time window that moves";
 
 const LENGTH: Duration = Duration::from_secs(10);
-/// The most that a count window holds.
+/// The most calls in a window.
 const MOST: u64 = 1_000_000;
 
 fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
@@ -46,7 +46,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     Ok(vec![figure])
 }
 
-/// Long enough that nothing leaves it while this runs.
+/// The length of a window that no call leaves during a run.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Creates a subject over the handle, which reads the clock.

@@ -1,4 +1,4 @@
-//! Bars from the left, one under the other, and a line where the floor is.
+//! Horizontal bar charts, with a line at the floor.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ const TOP: f64 = 48.0;
 pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) colour: &'static str,
-    /// Behind the bar.
+    /// The length of the bar, printed after it.
     pub(crate) value: f64,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn bars(title: &str, unit: &str, floor: Option<f64>, bars: &[Bar]) ->
     document(LABELS + WIDTH + NUMBERS, bottom + 16.0, &out)
 }
 
-/// The longest bar, or four times the one in the middle if that is less.
+/// Returns the value of a bar of full width: the largest value, but at most four medians.
 fn scale(bars: &[Bar]) -> f64 {
     let mut values: Vec<f64> = bars.iter().map(|bar| bar.value).collect();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Lines from nought upwards, in panels side by side.
+//! Line charts in panels side by side, with y axes that start at zero.
 
 use std::fmt::Write;
 
@@ -79,7 +79,7 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
     }
 }
 
-/// A mark at each tenfold of the first, and what the first is.
+/// Draws a tick at `least` and at each tenfold of it, and a label at `least`.
 fn tenfolds(out: &mut String, (least, most): (f64, f64), place: impl Fn(f64) -> f64) {
     let bottom = MARGIN + HEIGHT;
     text(out, place(least), bottom + 16.0, "", &short(least));

@@ -25,7 +25,7 @@ pub(in crate::figures) fn recloser() -> Subject {
     })
 }
 
-/// Longer than any run takes.
+/// A duration longer than any run.
 const HOURS: Duration = Duration::from_secs(36_000);
 
 pub(in crate::figures) fn failsafe_open() -> Subject {

@@ -27,7 +27,7 @@ fn all<A: Asked>(ways: &[A]) -> impl Iterator<Item = (A::Key, State)> {
     keys.enumerate().map(|(at, key)| (key, Arc::new(at as u64)))
 }
 
-/// A peer's row for each way.
+/// Returns a row of a peer for each way to access its map.
 fn each<A: Asked, F: Fn() + Clone + Send + 'static>(
     name: &'static str,
     ways: &[A],
@@ -69,7 +69,7 @@ pub(crate) fn mutex<A: Asked>(ways: &[A]) -> Vec<Subject> {
     })
 }
 
-/// The one that has a bound, which is not reached.
+/// Returns the rows of moka, with a capacity that is not reached.
 pub(crate) fn moka<A: Asked>(ways: &[A]) -> Vec<Subject> {
     let keys: usize = ways.iter().take(1).map(|way| way.all().len()).sum();
     let map = cache(2 * keys as u64, EvictionPolicy::lru());

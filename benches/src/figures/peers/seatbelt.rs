@@ -68,7 +68,7 @@ fn context() -> Result<Context, BoxError> {
     let inside = runtime.enter();
     let context = ResilienceContext::new(Clock::new_tokio());
     drop(inside);
-    // Were it dropped, so would be the task, and the clock with it.
+    // Dropping the runtime would drop the task of the clock.
     std::mem::forget(runtime);
     Ok(context)
 }

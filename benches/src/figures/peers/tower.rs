@@ -11,7 +11,7 @@ use tower::{BoxError, Service, ServiceBuilder};
 use super::{LIMIT, PER_SECOND, PERMITS};
 use crate::figures::Answer;
 
-/// tower leaves the policy to its users: this is the least there can be, a number of attempts.
+/// A minimal retry policy, a number of attempts; tower has no policy of its own.
 #[derive(Debug, Clone)]
 pub(in crate::figures) struct Attempts {
     left: u32,
