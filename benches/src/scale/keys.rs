@@ -28,7 +28,7 @@ const DASHMAP: &str = "dashmap, get + clone";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbers {
     pub(super) count: usize,
-    /// Set if one key is accessed again and again; otherwise keys take turns.
+    /// Set if one key is accessed again and again; otherwise keys are random.
     pub(super) hot: bool,
 }
 

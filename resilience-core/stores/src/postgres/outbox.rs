@@ -37,8 +37,8 @@ const APPEND: &str =
     FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
         WITH ORDINALITY AS t(topic, key, payload, delay, n), flow_now() AS time
     ORDER BY n RETURNING id";
-// A message that was delivered often enough is returned unchanged, and put aside by a transaction of
-// its own: this one holds its row, and locks of keys come before locks of rows. The time is read
+// A message that was delivered often enough is returned unchanged, and put aside by a transaction
+// of its own: this one holds its row, and locks of keys come before locks of rows. The time is read
 // once, so that an index finds the visible messages.
 const CLAIM: &str = "WITH picked AS MATERIALIZED (
         SELECT id FROM flow_outbox
